@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,18 +141,22 @@ def places_read(data: Iterable[SignedData], plans: Iterable[Any], folder: Path) 
 
 
 def may_overlap(read: SignedData, place: Path) -> bool:
-    """Return whether a write to a location may change some data."""
-    match read.source:
-        case FileSource(paths=paths):
-            read_paths = [Path(re.split(r"[*?[{]", path)[0]) for path in paths]
-        case DeltaSource(path=path):
-            read_paths = [Path(path)]
-        case Path() as path:
-            read_paths = [path]
-        case _:  # writes to a store are not tracked
-            return False
-    place = place.resolve()
-    return any(path.is_relative_to(place) or place.is_relative_to(path) for path in map(Path.resolve, read_paths))
+    """Return whether a write to a location may change some data; writes to a store are not tracked."""
+    return _overlap(_places(read), [place.resolve()])
+
+
+def share_files(one: SignedData, other: SignedData) -> bool:
+    """Return whether two versions of data may be of the same files."""
+    return _overlap(_places(one), _places(other))
+
+
+def _places(read: SignedData) -> list[Path]:
+    """Return the files and folders in which data lies; for a pattern, the part before its first wildcard."""
+    return [Path(re.split(r"[*?[{]", path)[0]).resolve() for path in paths_of(read.source)]
+
+
+def _overlap(some: Iterable[Path], others: Collection[Path]) -> bool:
+    return any(one.is_relative_to(other) or other.is_relative_to(one) for one in some for other in others)
 
 
 def _unknown_version(path: str, why: str) -> UnknownDataError:

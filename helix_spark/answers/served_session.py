@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables
+from helix_spark.answers.plan_data import share_files
 from helix_spark.answers.questions import Question, Signer
 from helix_spark.answers.sent_requests import as_new, is_run, message_in, ours, rpc_error, server_ended, server_message
 from helix_spark.answers.served_models import Record, ServedModels
@@ -333,9 +334,11 @@ class ServedSession:
         table.forgotten = True
 
     def changed_data(self, question: Question) -> str:
-        """Return the change of the data of an answer, or of a persisted table, since it was read; empty without one."""
+        """Return the change of the data of an answer since it was read, or since a persisted table read files of it,
+        which Spark may take for an equal one; empty without a change."""
         tables = chain.from_iterable(table.question.reads for table in self.tables if table.question is not None)
-        return _change_of((*question.reads, *tables))
+        shared = (read for read in tables if any(share_files(read, own) for own in question.reads))
+        return _change_of((*question.reads, *shared))
 
     def _identity(self, relation: Any) -> str:
         question = self.signer.question("table", relation)

@@ -239,6 +239,8 @@ def read_statement(text: str) -> Statement:
     True
     >>> read_statement("SELECT * FROM range(3) JOIN t USING (id)").tables == {"t"}
     True
+    >>> read_statement("SELECT /*+ BROADCAST(a) */ * FROM t a JOIN u USING (x)").tables == {"t", "u"}
+    True
     >>> read_statement("SELECT * FROM table_changes('t', 1)").tables
     frozenset({'table_changes()'})
     >>> read_statement("WITH t AS (SELECT * FROM t), u AS (SELECT * FROM v) SELECT * FROM t, u").tables == {"t", "v"}
@@ -265,7 +267,7 @@ def read_statement(text: str) -> Statement:
         is_function = isinstance(table.this, exp.Func)
         # Spark's own functions, such as `range(3)`, read nothing; others may read what arguments name.
         function = str(table.this.sql(dialect="spark")).partition("(")[0].lower() if is_function else ""
-        if function not in spark_functions() and not _is_own(table):
+        if function not in spark_functions() and not _is_own(table) and table.find_ancestor(exp.Hint) is None:
             names.add(".".join(part.name for part in table.parts) + "()" * is_function)
     return Statement(is_query, frozenset(names))
 

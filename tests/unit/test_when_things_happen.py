@@ -154,6 +154,18 @@ def test_persisted_tables_hold_rows_of_files_that_the_program_overwrites_later(
     assert [kind(one) for one in server.asked] == ["schema", "persist", *sent]
 
 
+def test_only_answers_of_its_files_are_asked_again_behind_a_persisted_table(runs: Runs) -> None:
+    def program(spark: Any) -> list[int]:
+        (runs.folder / "rows.csv").write_text("a,b\n1,2\n")
+        rows(spark).cache().count()
+        (runs.folder / "rows.csv").write_text("a,b\n3,4\n")
+        return [spark.read.csv(f"{name}.csv", header=True).count() for name in ("rows", "others")]
+
+    (runs.folder / "others.csv").write_text("a,b\n1,2\n")
+    runs.run(program)
+    assert [kind(one) for one in runs.run(program).asked].count("aggregate") == 2  # both of rows.csv
+
+
 @pytest.mark.parametrize("does", [
     lambda spark: spark.catalog.clearCache(),
     lambda spark: spark.catalog.cacheTable("some"),

@@ -219,11 +219,12 @@ def notice_classic_only() -> None:
             need_classic(f".{next(iter(kwargs['messageParameters'].values()))}")
         original(self, *args, **kwargs)
 
+    @replaces(DataFrame, "toJSON")  # an RDD of texts in a classic session
     @replaces(DataFrame, "writeStream")
     @replaces(SparkSession, "readStream")
-    def stream(original: Any, self: Any) -> Any:
+    def use(original: Any, self: Any, *arguments: Any) -> Any:
         need_classic(f".{original.__name__}")
-        return original(self)
+        return original(self, *arguments)
 
     @replaces(SparkContext, "getOrCreate")
     @replaces(SparkContext, "__init__")

@@ -59,6 +59,10 @@ def join_with_itself(spark: Any) -> None:
     table.join(table.filter("id > 1"), table.id == table.id)
 
 
+def texts_of_json(spark: Any) -> None:
+    spark.range(3).toJSON().collect()
+
+
 def evaluation_by_another_threshold(spark: Any) -> None:
     model = LogisticRegression(threshold=0.4).fit(rows(spark))
     model.evaluate(rows(spark))
@@ -67,6 +71,7 @@ def evaluation_by_another_threshold(spark: Any) -> None:
 
 @pytest.mark.parametrize(("act", "what"), [
     (call_of_jvm_stage, "Binarizer._java_obj"), (other_format, "pmml"), (join_with_itself, "either side"),
+    (texts_of_json, ".toJSON"),
     (evaluation_by_another_threshold, r"\.evaluate of a model whose parameters were set"),
 ])
 def test_what_only_the_jvm_can_do_needs_a_classic_session(runs: Runs, act: Program, what: str) -> None:

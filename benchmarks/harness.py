@@ -55,7 +55,7 @@ FIXED: Mapping[str, str] = MappingProxyType({"PYTHONHASHSEED": "0", "PYSPARK_PYT
 """Variables by which a program prints the same by itself each time."""
 
 _LONGEST_SECONDS = 3600
-_SUMMARY = re.compile(r"of (\d+) questions to Spark (\d+) w")
+_SUMMARY = re.compile(r"(\d+) of (\d+) answers from")
 _FITS = re.compile(r"; (\d+) fit")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _T = TypeVar("_T")
@@ -189,7 +189,7 @@ def run(
     counts, fits = _SUMMARY.search(messages), _FITS.search(messages)
     if counts is None:
         return result
-    return replace(result, requests=int(counts[1]), reused=int(counts[2]), fits=int(fits[1]) if fits else 0)
+    return replace(result, requests=int(counts[2]), reused=int(counts[1]), fits=int(fits[1]) if fits else 0)
 
 
 def sound(result: Run) -> Run:

@@ -271,7 +271,7 @@ class ServedSession:
         for table in tables:
             if table.is_reused:
                 description = "a table in memory" if table.in_memory else "a stored table"
-                self.tell(f"{description} could not be used, and is computed again: {server_message(error)}")
+                self.tell(f"with {description} a request failed; it is sent again without it: {server_message(error)}")
                 table.compute()
             else:  # the error may be in a column that no fit reads
                 self.tell(f"the input that several fits share is computed for each: {server_message(error)}")

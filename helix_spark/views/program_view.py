@@ -133,10 +133,13 @@ class Tally:
         """A line on a notebook's cell; empty if nothing was reused.
 
         >>> Tally(questions=3, sent=1, fits=0, saved_seconds=12.0).cell_text
-        '2 of 3 answers are from the record; about 12.0 s of computing saved'
+        '2 of 3 answers from the record; about 12.0 s of computing saved'
         """
-        sentences = [f"{self.reused} of {self.questions} answers are from the record", saved_text(self.saved_seconds)]
-        return "; ".join(filter(None, sentences)) if self.reused else ""
+        return "; ".join(filter(None, [self._reuse_text, saved_text(self.saved_seconds)])) if self.reused else ""
+
+    @property
+    def _reuse_text(self) -> str:
+        return f"{self.reused} of {self.questions} answers from the record"
 
     def run_text(
         self, name: str, number: int, seconds: float, session: float, *, interrupted: bool = False, unproven: int = 0
@@ -144,7 +147,7 @@ class Tally:
         """Return a line on a run. Spark's start took `session` of its `seconds`; `unproven` counts reused answers.
 
         >>> print(*Tally(40, 38, 3, 12.0).run_text("train", 3, 30.0, 4.0).split("; "), sep="\\n")
-        train, iteration 3: of 40 questions to Spark 2 were answered from the record
+        train, iteration 3: 2 of 40 answers from the record
         3 fits
         30.0 s to answer (Spark's start 4.0 s)
         about 12.0 s of computing saved
@@ -156,8 +159,5 @@ class Tally:
             return f"{name}, iteration {number}: interrupted after {seconds:.1f} s{kept}"
         fits = f"; {self.fits} fit{'s' if self.fits > 1 else ''}" if self.fits else ""
         doubt = f" ({unproven} unproven)" if unproven else ""
-        return (
-            f"{name}, iteration {number}: of {self.questions} questions to Spark {self.reused} "
-            f"{'was' if self.reused == 1 else 'were'} answered from the record{doubt}{fits}; "
-            f"{seconds_line(seconds, self.saved_seconds, session)}"
-        )
+        time = seconds_line(seconds, self.saved_seconds, session)
+        return f"{name}, iteration {number}: {self._reuse_text}{doubt}{fits}; {time}"

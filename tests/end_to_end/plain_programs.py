@@ -82,7 +82,7 @@ def under_helix(folder: Path, **environ: str) -> Ran:
     variables = {"PYSPARK_SUBMIT_ARGS": SUBMIT_ARGUMENTS, **environ}
     command = (sys.executable, "-m", "helix_spark", "run", "train.py", "an argument")
     printed, said = run(folder, *command, **variables)
-    told = re.search(r"iteration (\d+): of (\d+) questions to Spark (\d+) w", said)
+    told = re.search(r"iteration (\d+): (\d+) of (\d+) answers from", said)
     assert told, said
     fits = re.search(r"; (\d+) fit", said)
-    return Ran(int(told[1]), printed, int(told[2]), int(told[3]), int(fits[1]) if fits else 0)
+    return Ran(int(told[1]), printed, int(told[3]), int(told[2]), int(fits[1]) if fits else 0)

@@ -25,8 +25,8 @@ CELLS = [
 def test_a_kernel_that_is_started_anew_answers_from_the_catalog(tmp_path: Path) -> None:
     first, again = run_all(CELLS, tmp_path, {}), run_all(CELLS, tmp_path, {})
     assert without_own_lines(first.printed[:4]) == without_own_lines(again.printed[:4])
-    assert "are from the record" not in "".join(first.printed)
-    assert [("are from the record" in text) for text in again.printed[2:4]] == [True, True]
+    assert "answers from the record" not in "".join(first.printed)
+    assert [("answers from the record" in text) for text in again.printed[2:4]] == [True, True]
     assert "2 of 2 answers of the cells so far are recorded" in again.printed[4]
     assert "In[4]:4 model: LinearRegression\n  from the record: its answer is on record" in again.printed[5]
     assert "notebook" in again.printed[6]

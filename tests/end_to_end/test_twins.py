@@ -138,9 +138,9 @@ def run(folder: Path, *words: str) -> tuple[str, str]:
 def run_script(folder: Path) -> tuple[Sequence[float], int, int]:
     """What it answers, and how many questions it asked, of how many."""
     printed, said = run(folder, "script.py")
-    told = re.search(r"of (\d+) questions to Spark (\d+) w", said)
+    told = re.search(r"(\d+) of (\d+) answers from", said)
     assert told, said
-    return [float(one) for one in printed.split()], int(told[1]) - int(told[2]), int(told[1])
+    return [float(one) for one in printed.split()], int(told[2]) - int(told[1]), int(told[2])
 
 
 def run_workflow(folder: Path) -> tuple[Sequence[float], float]:

@@ -115,7 +115,7 @@ def test_a_table_that_spark_cannot_read_is_computed(runs: Runs) -> None:
     store_tables(runs)
     found = runs.run(lambda spark: rows(spark).cache().where("a > 1").count(), server=Refusing())
     assert list(reads(found)) == ["csv"]
-    assert runs.said == ["a stored table could not be used, and is computed again: no such file"]
+    assert runs.said == ["with a stored table a request failed; it is sent again without it: no such file"]
 
 
 def test_what_is_given_up_is_kept_until_it_is_stored(runs: Runs) -> None:

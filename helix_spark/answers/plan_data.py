@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ class DataVersions:
 
     def changed_by(self, place: Path) -> Iterator[SignedData]:
         """Yield the newest version of all data read so far that a write to a location may change."""
-        return (read for read in tuple(self._known.values()) if may_overlap(read, place))
+        written = (f"{place.resolve()}/",)  # once, for many sources
+        return (read for read in tuple(self._known.values()) if _overlap(_places(paths_of(read.source)), written))
 
     def _local_path(self, path: str) -> Path:
         place = on_this_machine(path, self.folder)
@@ -142,21 +144,23 @@ def places_read(data: Iterable[SignedData], plans: Iterable[Any], folder: Path) 
 
 def may_overlap(read: SignedData, place: Path) -> bool:
     """Return whether a write to a location may change some data; writes to a store are not tracked."""
-    return _overlap(_places(read), [place.resolve()])
+    return _overlap(_places(paths_of(read.source)), (f"{place.resolve()}/",))
 
 
 def share_files(one: SignedData, other: SignedData) -> bool:
     """Return whether two versions of data may be of the same files."""
-    return _overlap(_places(one), _places(other))
+    return _overlap(_places(paths_of(one.source)), _places(paths_of(other.source)))
 
 
-def _places(read: SignedData) -> list[Path]:
-    """Return the files and folders in which data lies; for a pattern, the part before its first wildcard."""
-    return [Path(re.split(r"[*?[{]", path)[0]).resolve() for path in paths_of(read.source)]
+@lru_cache(maxsize=1_000)
+def _places(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the files and folders in which data lies, with a slash; for a pattern, the part before its first wildcard.
+    They are cached: each file that a program writes is compared with all data."""
+    return tuple(f"{Path(re.split(r'[*?[{]', path)[0]).resolve()}/" for path in paths)
 
 
-def _overlap(some: Iterable[Path], others: Collection[Path]) -> bool:
-    return any(one.is_relative_to(other) or other.is_relative_to(one) for one in some for other in others)
+def _overlap(some: Collection[str], others: Collection[str]) -> bool:
+    return any(one.startswith(other) or other.startswith(one) for one in some for other in others)
 
 
 def _unknown_version(path: str, why: str) -> UnknownDataError:

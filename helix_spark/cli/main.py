@@ -220,7 +220,7 @@ def _audit_text(outcome: Audit, subject: str) -> str:
 
 
 def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str]) -> Work:
-    from helix_spark.cli.author_file import split_target
+    from helix_spark.cli.author_file import build, find_factory, load_file, split_target
     from helix_spark.program.program_text import is_plain_program
 
     path, function = split_target(target)
@@ -229,7 +229,7 @@ def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str])
             raise ParameterError(
                 f"a workflow takes no argument {arguments[0]!r}", remedy="set its parameters by --set NAME=VALUE"
             )
-        return WorkflowFile(path, function, settings)
+        return WorkflowFile(path, lambda: build(find_factory(load_file(path), path, function), path, settings))
     if settings:
         raise ParameterError(
             f"{path} is a script, which takes arguments instead of --set {settings[0]}",
@@ -264,18 +264,18 @@ def main(factory: Factory | Workflow | None = None) -> None:
         options.fix_hash_seed()
         helix(obj=process_start())
         return
-    from helix_spark.cli.author_file import argument_of_main
+    from helix_spark.cli.author_file import argument_of_main, build
 
     with AUTHOR_SEEDS.untouched():
         with options.report_errors():
-            build, name, path = argument_of_main(factory)
+            declare, name, path = argument_of_main(factory)
             options.fix_hash_seed(path)
 
         @options.command(
             options.running, help=f"Run {name}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES
         )
         def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **values: Any) -> None:
-            work = WorkflowFile(path, None, settings, build)
+            work = WorkflowFile(path, lambda: build(declare, path, settings), runs_itself=True)
             work.run(options.read_settings(path, **values), message, quiet=quiet, as_json=as_json)
 
         command(obj=process_start())

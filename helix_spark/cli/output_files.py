@@ -153,7 +153,7 @@ def _write_computed(
 
     with open_helix(replace(settings, mlflow=None), quiet=False) as engine:
         build = partial(build_recorded, file, text, iteration.workflow, mapping(iteration.parameters))
-        workflow = WorkflowFile(file, None, (), recorded=build).load(engine)
+        workflow = WorkflowFile(file, build).load(engine)
         stored, is_kept = engine.recompute(workflow, iteration, node, announce)
         try:
             _write_stored(stored, engine.catalog, node, path)

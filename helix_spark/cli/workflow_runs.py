@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ from helix_spark.errors import ParameterError
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
 
 if TYPE_CHECKING:
-    from helix_spark.cli.author_file import Factory
     from helix_spark.helix import Helix
     from helix_spark.run.audit import Audit
     from helix_spark.run.iteration import Iteration
@@ -51,17 +50,13 @@ class WorkflowFile:
     """The workflow of a file, as a command names it.
 
     Attributes:
-        function: the workflow's function, if the file has several.
-        settings: parameters, as ``NAME=VALUE``.
-        factory: the argument of `hx.main` in a file that runs itself.
-        recorded: function that builds the workflow of a recorded iteration.
+        build: function that loads the file and returns the workflow.
+        runs_itself: True for the argument of `hx.main` in a file that runs already.
     """
 
     path: Path
-    function: str | None
-    settings: Sequence[str]
-    factory: Factory | None = None
-    recorded: Callable[[], Workflow] | None = None
+    build: Callable[[], Workflow]
+    runs_itself: bool = False
 
     def load(self, engine: Helix) -> Workflow:
         """Load the file and return its workflow.
@@ -69,15 +64,13 @@ class WorkflowFile:
         A file that builds Spark objects while it is loaded is loaded again, with a client that needs no session. If
         that sends a request to Spark, Spark is started with a warning.
         """
-        from helix_spark.cli.author_file import NeedsSessionError, build, find_factory, load_file
+        from helix_spark.cli.author_file import NeedsSessionError
 
         def load() -> Workflow:
-            if self.factory is not None:
-                return build(self.factory, self.path, self.settings)
+            if self.runs_itself:
+                return self.build()
             AUTHOR_SEEDS.begin_loading(WorkflowFile)
-            workflow = build(
-                find_factory(load_file(self.path), self.path, self.function), self.path, self.settings
-            ) if self.recorded is None else self.recorded()
+            workflow = self.build()
             AUTHOR_SEEDS.hold(WorkflowFile)  # random numbers from now on are not the author's
             return workflow
 

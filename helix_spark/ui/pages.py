@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.drawing.groups import Picture, picture_of
+from helix_spark.drawing.groups import picture_of
 from helix_spark.errors import HelixError
 from helix_spark.history import metrics
 from helix_spark.history.comparison import compare, differ, unrecorded
@@ -29,7 +29,7 @@ from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, listing_rows, trend_of
 from helix_spark.ui.rendering import render
 from helix_spark.views.comparison_view import ComparisonView
-from helix_spark.views.iteration_view import IterationView, view_of_record
+from helix_spark.views.iteration_view import view_of_record
 from helix_spark.views.node_row import graph_of, ranked, recorded_rows
 from helix_spark.views.node_view import node_view
 from helix_spark.views.storage_view import storage_of
@@ -133,15 +133,30 @@ class Pages:
     def iteration(self, workflow: str, number: int, *, node_filter: str = "", unfolded: bool = False) -> Page:
         snapshot, record = self._find(workflow, number)
         iterations, progress = snapshot.iterations(record.workflow), self._records.progress(record)
-        view, picture = self._draw(snapshot, record, node_filter, unfolded)
-        numbers = [iteration.number for iteration in iterations]
-        ran = [row for row in view.rows if row.seconds is not None]
         before = None if unrecorded(record) else newest_recorded(iterations, number)
+        edits: dict[str, str] = {}
+        if unrecorded(record) and progress is not None:
+            rows = running_rows(record, progress)
+        else:
+            nodes = source_rows(self._records.nodes(record))
+            rows = recorded_rows(record, nodes, snapshot.artifacts(), proofs_of(nodes, self._records))
+            edits = edits_since(() if before is None else source_rows(self._records.nodes(before)), nodes)
+
+        def href(name: str) -> str:
+            return "" if unrecorded(record) else self._links.node(record.workflow, number, name)
+
+        selected = frozenset(select({row.name: row.inputs for row in rows}, node_filter))
+        title = f"graph of iteration {number} of {record.workflow}"
+        graph = graph_of(title, [row for row in rows if row.name in selected], href, edits)
+        view = view_of_record(record, rows, self._records)
+        numbers = [iteration.number for iteration in iterations]
+        ran = [row for row in rows if row.seconds is not None]
         return self._page(
             snapshot, f"{record.workflow}: iteration {number}", "iterations", record.workflow, "iteration.html",
-            record=record, view=view, picture=picture, node_filter=node_filter, unfolded=unfolded,
-            rows=ranked(view.rows), counts=Counter(row.state for row in view.rows), saved=saved_seconds(record),
-            bars=select_longest(ran, MOST_BARS), ran=len(ran), spent=sum(row.seconds or 0.0 for row in ran),
+            record=record, view=view, picture=picture_of(graph, unfolded=unfolded), node_filter=node_filter,
+            unfolded=unfolded, rows=ranked(rows), counts=Counter(row.state for row in rows),
+            saved=saved_seconds(record), bars=select_longest(ran, MOST_BARS), ran=len(ran),
+            spent=sum(row.seconds or 0.0 for row in ran),
             previous=max((earlier for earlier in numbers if earlier < number), default=None),
             following=min((later for later in numbers if later > number), default=None),
             compared=before and before.number,
@@ -150,28 +165,6 @@ class Pages:
             underway=view_progress(record, progress, time.time()), plots=plots_among(mapping(record.outputs)),
             tables={name: table.shown(SHOWN_ROWS, SHOWN_COLUMNS) for name, table in view.tables.items()},
         )
-
-    def _draw(
-        self, snapshot: Snapshot, record: IterationRecord, node_filter: str, unfolded: bool
-    ) -> tuple[IterationView, Picture]:
-        """Return an iteration and its graph, from its recorded nodes or else from its progress notes."""
-        progress = self._records.progress(record) if unrecorded(record) else None
-        edits: dict[str, str] = {}
-        if progress is not None:
-            rows = running_rows(record, progress)
-        else:
-            nodes = source_rows(self._records.nodes(record))
-            rows = recorded_rows(record, nodes, snapshot.artifacts(), proofs_of(nodes, self._records))
-            before = newest_recorded(snapshot.iterations(record.workflow), record.number)
-            edits = edits_since(() if before is None else source_rows(self._records.nodes(before)), nodes)
-
-        def href(name: str) -> str:
-            return "" if unrecorded(record) else self._links.node(record.workflow, record.number, name)
-
-        selected = frozenset(select({row.name: row.inputs for row in rows}, node_filter))
-        title = f"graph of iteration {record.number} of {record.workflow}"
-        graph = graph_of(title, [row for row in rows if row.name in selected], href, edits)
-        return view_of_record(record, rows, self._records), picture_of(graph, unfolded=unfolded)
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """Show a node of an iteration, with the first rows of its table if it is stored."""

@@ -38,6 +38,9 @@ def html_of(subject: object) -> str:
 class Displayed:
     """Base class of objects that notebooks show as text and as HTML."""
 
+    def __str__(self) -> str:
+        return text_of(self)
+
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return bundle(text_of(self), html_of(self))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.drawing.graph import WORDS
-from helix_spark.drawing.notebook import Displayed, text_of
+from helix_spark.drawing.notebook import Displayed
 from helix_spark.history.metrics import Metrics, metrics_of
 from helix_spark.history.source_rows import source_rows
 from helix_spark.history.states import shown_states
@@ -166,9 +166,6 @@ class Comparison(Displayed):
 
     def _names_of(self, *states: DifferenceState) -> tuple[str, ...]:
         return tuple(name for name, node in self.differences.items() if node.state in states)
-
-    def __str__(self) -> str:
-        return text_of(self)
 
 
 def compare(records: CatalogReader, before: IterationRecord, after: IterationRecord) -> Comparison:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.drawing.notebook import Displayed, text_of
+from helix_spark.drawing.notebook import Displayed
 from helix_spark.errors import Location, WorkflowError, nearest
 from helix_spark.planner.problem import Certificate, State
 
@@ -143,6 +143,3 @@ class Plan(Displayed):
             **asdict(self.certificate), "policy": self.policy, "predicted_seconds": self.predicted_seconds,
             "run_all_seconds": self.run_all_seconds, "session_seconds": self.session_seconds,
         }
-
-    def __str__(self) -> str:
-        return text_of(self)

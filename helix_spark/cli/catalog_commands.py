@@ -33,17 +33,13 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @options.command(
-    click.argument("workflow", required=False), options.named_workflow,
-    options.limit("The number of iterations, newest first."),
+    options.workflow, options.limit("The number of iterations, newest first."),
     click.option("-v", "--verbose", is_flag=True,
                  help="Print several lines for each iteration: more outputs, message, edit, user and commit."),
     click.option("--user", metavar="NAME", help="List only the iterations of this user."),
     options.catalog, options.as_json,
 )
-def log(
-    workflow: str | None, workflow_option: str | None, limit: int, verbose: bool, user: str | None, as_json: bool,
-    **common: Any,
-) -> None:
+def log(workflow: str | None, limit: int, verbose: bool, user: str | None, as_json: bool, **common: Any) -> None:
     """List iterations, newest first."""
     from helix_spark.cli.printing import print_log
     from helix_spark.cli.schema import iteration_json
@@ -51,7 +47,7 @@ def log(
     from helix_spark.history.states import proofs_of, still_unproven
 
     catalog = records(**common)
-    iterations = iterations_of(catalog, _workflow_from(workflow, workflow_option), user, limit)
+    iterations = iterations_of(catalog, workflow, user, limit)
     pinned = catalog.pinned()
 
     def build_entries() -> list[dict[str, Any]]:
@@ -67,14 +63,11 @@ def log(
 
 
 @options.command(
-    click.argument("number", type=int, required=False), click.argument("workflow", required=False),
+    click.argument("number", type=int, required=False),
     click.option("--node", metavar="NAME", help="Show one node: code, first rows, the fitted model."),
-    options.named_workflow, options.catalog, options.as_json,
+    options.workflow, options.catalog, options.as_json,
 )
-def show(
-    number: int | None, workflow: str | None, node: str | None, workflow_option: str | None, as_json: bool,
-    **common: Any,
-) -> None:
+def show(number: int | None, workflow: str | None, node: str | None, as_json: bool, **common: Any) -> None:
     """Show one iteration, by default the newest: outputs, what ran and why, seconds. Or show one of its nodes."""
     from helix_spark.cli.printing import print_iteration, print_node_view
     from helix_spark.cli.schema import node_view_json, show_json
@@ -83,7 +76,7 @@ def show(
     from helix_spark.views.node_view import node_view
 
     catalog = records(with_shared=True, **common)
-    iteration = _iteration(catalog, _workflow_from(workflow, workflow_option), number)
+    iteration = _iteration(catalog, workflow, number)
     if node is not None:
         before = newest_recorded(catalog.iterations(iteration.workflow), iteration.number)
         view = node_view(catalog, iteration, node, before)
@@ -97,12 +90,9 @@ def show(
 
 @options.command(
     click.argument("before", type=int, required=False), click.argument("after", type=int, required=False),
-    click.argument("workflow", required=False), options.named_workflow, options.catalog, options.as_json,
+    options.workflow, options.catalog, options.as_json,
 )
-def diff(
-    before: int | None, after: int | None, workflow: str | None, workflow_option: str | None, as_json: bool,
-    **common: Any,
-) -> None:
+def diff(before: int | None, after: int | None, workflow: str | None, as_json: bool, **common: Any) -> None:
     """Compare two iterations, in code and in results; by default the newest and the one before it."""
     from helix_spark.cli.printing import print_comparison
     from helix_spark.cli.schema import diff_json
@@ -112,7 +102,7 @@ def diff(
     from helix_spark.views.comparison_view import ComparisonView
 
     catalog = records(**common)
-    later = _iteration(catalog, _workflow_from(workflow, workflow_option), after)
+    later = _iteration(catalog, workflow, after)
     earlier = (
         newest_iteration(catalog, later.workflow, later.number) if before is None
         else _iteration(catalog, later.workflow, before)
@@ -202,12 +192,6 @@ def _iteration(catalog: CatalogReader, workflow: str | None, number: int | None)
     from helix_spark.history.iteration_lookup import find_iteration, newest_iteration
 
     return newest_iteration(catalog, workflow) if number is None else find_iteration(catalog, workflow, number)
-
-
-def _workflow_from(argument: str | None, option: str | None) -> str | None:
-    if argument and option and argument != option:
-        raise ParameterError(f"two workflows are named: {argument!r} and {option!r}", remedy="name one of them")
-    return argument or option
 
 
 @options.command(
@@ -313,18 +297,15 @@ def forget(
 
 
 @options.command(
-    click.argument("number", type=int), click.argument("workflow", required=False),
-    click.option("--remove", is_flag=True, help="Unpin the iteration."), options.named_workflow, options.catalog,
-    options.as_json,
+    click.argument("number", type=int), click.option("--remove", is_flag=True, help="Unpin the iteration."),
+    options.workflow, options.catalog, options.as_json,
 )
-def pin(
-    number: int, workflow: str | None, workflow_option: str | None, remove: bool, as_json: bool, **common: Any
-) -> None:
+def pin(number: int, workflow: str | None, remove: bool, as_json: bool, **common: Any) -> None:
     """Pin an iteration: its stored results are never evicted, whatever the budget is, and it does not expire."""
     from helix_spark.history.iteration_lookup import find_iteration
 
     catalog = _open_catalog(**common)
-    iteration = find_iteration(catalog, _workflow_from(workflow, workflow_option), number)
+    iteration = find_iteration(catalog, workflow, number)
     catalog.pin(iteration, pinned=not remove)
     nodes = catalog.nodes(iteration)
     live = catalog.live_among({node.signature for node in nodes})
@@ -339,14 +320,12 @@ def pin(
 
 
 @options.command(
-    click.argument("number", type=int), click.argument("workflow", required=False),
+    click.argument("number", type=int),
     click.option("--to", required=True, metavar="DIR",
                  help="The shared catalog: a folder, or s3a://BUCKET/PATH; created if missing."),
-    options.named_workflow, options.catalog, options.as_json,
+    options.workflow, options.catalog, options.as_json,
 )
-def publish(
-    number: int, workflow: str | None, to: str, workflow_option: str | None, as_json: bool, **common: Any
-) -> None:
+def publish(number: int, workflow: str | None, to: str, as_json: bool, **common: Any) -> None:
     """Copy one iteration into a shared catalog: its stored results, its answers, and their records.
 
     Each result is checked before it is recorded there. Existing results stay, so publishing again copies only the
@@ -359,7 +338,7 @@ def publish(
     from helix_spark.history.iteration_lookup import find_iteration
 
     catalog = records(with_shared=True, **common)
-    iteration = find_iteration(catalog, _workflow_from(workflow, workflow_option), number)
+    iteration = find_iteration(catalog, workflow, number)
     target = Catalog.open(to, create=True)
     target.check_writable()
     publication = publish_iteration(catalog, target, iteration)

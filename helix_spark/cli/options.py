@@ -320,7 +320,7 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 def command(*options: Decorator, **settings: Any) -> Callable[[Callable[..., None]], click.Command]:
     """Make a function a command that has these options, and reports its errors; `settings` are for `click.command`."""
     def decorate(function: Callable[..., None]) -> click.Command:
-        built: click.Command = click.command(**settings)(_together(*options)(reporting_errors(function)))
+        built: click.Command = click.command(**settings)(reporting_errors(_together(*options)(function)))
         return built
 
     return decorate
@@ -347,6 +347,23 @@ shared = click.option(
 named_workflow = click.option(
     "--workflow", "workflow_option", metavar="NAME", help="The workflow, if the catalog has several."
 )
+
+
+def workflow(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the name of a workflow, which is an argument or an option."""
+    @click.argument("workflow", required=False)
+    @named_workflow
+    @wraps(command)
+    def run(workflow: str | None, workflow_option: str | None, **values: Any) -> None:
+        if workflow and workflow_option and workflow != workflow_option:
+            raise ParameterError(
+                f"two workflows are named: {workflow!r} and {workflow_option!r}", remedy="name one of them"
+            )
+        command(workflow=workflow or workflow_option, **values)
+
+    return run
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/tools.md has its schema.")
 parameters = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE",

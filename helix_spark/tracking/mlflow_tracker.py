@@ -43,20 +43,18 @@ class MlflowTracker:
         experiment: name of the experiment; by default the workflow's name.
         log_models: also log the models of an iteration.
         timeout: seconds allowed for sending one iteration.
-        command: command of the sending process, for tests.
 
     Raises:
         ParameterError: `uri` is empty.
     """
 
     def __init__(
-        self, uri: str, *, experiment: str | None = None, log_models: bool = False, timeout: float = 30.0,
-        command: Sequence[str] = SENDER,
+        self, uri: str, *, experiment: str | None = None, log_models: bool = False, timeout: float = 30.0
     ) -> None:
         if not uri:
             raise ParameterError("MLflow needs the URI of a server", remedy='such as "http://localhost:5000"')
         self._experiment, self._log_models = experiment, log_models
-        self._uri, self._timeout, self._command = uri, timeout, command
+        self._uri, self._timeout = uri, timeout
         self._server = f"MLflow at {without_password(uri)}"
         self._inbox: SimpleQueue[tuple[Mapping[str, Any], Warn] | None] = SimpleQueue()
         # A daemon, so that a slow server does not keep the program from ending.
@@ -130,7 +128,7 @@ class MlflowTracker:
         }
         # In a new session, as Ctrl-C at the terminal is for the run only.
         self._process = process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ,
+            SENDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ,
             start_new_session=True,
         )
         lines = "".join(f"{json.dumps(entry)}\n" for entry in entries).encode()

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -23,6 +24,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.schema import show_json
 from helix_spark.errors import ParameterError
 from helix_spark.run.tracker import Finished
+from helix_spark.tracking import mlflow_tracker
 from helix_spark.tracking.entry import entry_of, numbers
 from helix_spark.tracking.mlflow_tracker import SENDER, MlflowTracker
 from helix_spark.tracking.sender import URI_VARIABLE, describe_failure, send
@@ -234,18 +236,27 @@ def entry_to_send(number: int, folder: Path | None = None) -> dict[str, Any]:
     return {"n": number, "title": f"iteration {number}", "temporary": str(folder or "")}
 
 
+@contextmanager
+def sent_by(script: str) -> Iterator[None]:
+    """Have trackers start a script of ours to send."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow_tracker, "SENDER", (sys.executable, "-c", script))
+        yield
+
+
 def send_to(script: str, folder: Path, count: int = 1, timeout: float = 5.0) -> tuple[list[str], float]:
     """Send entries to a script; return warnings, and seconds that closing took."""
     warnings: list[str] = []
     temporary = [folder / str(number) for number in range(count)]
-    tracker = MlflowTracker("http://h", timeout=timeout, command=[sys.executable, "-c", script])
-    for number, one in enumerate(temporary):
-        one.mkdir()
+    tracker = MlflowTracker("http://h", timeout=timeout)
+    with sent_by(script):
+        for number, one in enumerate(temporary):
+            one.mkdir()
+            began = time.monotonic()
+            tracker.send(entry_to_send(number, one), warnings.append)
+            assert time.monotonic() - began < 0.5
         began = time.monotonic()
-        tracker.send(entry_to_send(number, one), warnings.append)
-        assert time.monotonic() - began < 0.5
-    began = time.monotonic()
-    tracker.close()
+        tracker.close()
     assert not any(one.exists() for one in temporary)
     return warnings, time.monotonic() - began
 
@@ -279,14 +290,15 @@ def test_a_server_that_is_back_is_sent_the_next_entry(tmp_path: Path) -> None:
     answer, back = json.dumps({"error": "no server answers there"}), tmp_path / "back"
     script = IMPORTS + f"for line in sys.stdin:\n print('{{}}' if os.path.exists({str(back)!r}) else {answer!r})\n"
     warnings: list[str] = []
-    tracker = MlflowTracker("http://h", timeout=5.0, command=[sys.executable, "-c", script])
-    tracker.send(entry_to_send(1), warnings.append)
-    until = time.monotonic() + 30
-    while not warnings and time.monotonic() < until:
-        time.sleep(0.01)
-    back.touch()
-    tracker.send(entry_to_send(2), warnings.append)
-    tracker.close()
+    tracker = MlflowTracker("http://h", timeout=5.0)
+    with sent_by(script):
+        tracker.send(entry_to_send(1), warnings.append)
+        until = time.monotonic() + 30
+        while not warnings and time.monotonic() < until:
+            time.sleep(0.01)
+        back.touch()
+        tracker.send(entry_to_send(2), warnings.append)
+        tracker.close()
     assert warnings == ["MLflow at http://h has no run of iteration 1: no server answers there"]
 
 
@@ -300,8 +312,7 @@ def test_the_sender_is_told_the_uri_where_nobody_else_sees_it(tmp_path: Path) ->
     out, uri = tmp_path / "seen", "http://me:secret@h:5000"
     script = IMPORTS + f"open({str(out)!r}, 'w').write(os.environ[{URI_VARIABLE!r}])\n"
     script += "for line in sys.stdin:\n print('{}', flush=True)\n"
-    tracker = MlflowTracker(uri, command=[sys.executable, "-c", script])
-    with hx.Helix(tmp_path / "catalog", tracker=tracker) as helix:
+    with sent_by(script), hx.Helix(tmp_path / "catalog", tracker=MlflowTracker(uri)) as helix:
         helix.run(scores())
     assert out.read_text() == uri
     assert not [word for word in SENDER if "://" in word]

@@ -23,11 +23,6 @@ DEFAULTS: Mapping[str, str | None] = {
 }
 """All settings that a project or the environment may set."""
 
-_NUMBERS = frozenset({
-    "budget", "audit_seconds", "server_idle", "server_memory", "keep_small", "retention.iterations", "retention.days",
-})
-"""Settings that a project may also set to whole numbers."""
-
 TABLE = "helix_spark"
 """The table ``[tool.helix_spark]`` of a project's pyproject.toml."""
 
@@ -79,8 +74,8 @@ def _project_settings(file: Path) -> dict[str, str]:
             catalogs = value.split(",") if isinstance(value, str) else value
             if isinstance(catalogs, list) and all(isinstance(catalog, str) for catalog in catalogs):
                 value = ",".join(_from_project(file, catalog.strip()) for catalog in catalogs if catalog.strip())
-        if not isinstance(value, str) and (name not in _NUMBERS or type(value) is not int):
-            raise ParameterError(f"the setting {name!r} in {file} must be text, not {value!r}")
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ParameterError(f"the setting {name!r} in {file} must be text or a number, not {value!r}")
         settings[name] = str(value)
     if "catalog" in settings:
         settings["catalog"] = _from_project(file, settings["catalog"])

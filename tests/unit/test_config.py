@@ -57,7 +57,9 @@ def test_a_table_by_the_name_of_the_distribution_is_refused(project: Path) -> No
     assert "write [tool.helix_spark]" in str(caught.value)
 
 
-@pytest.mark.parametrize(("line", "words"), [("policy = 3", "must be text, not 3"), ("policy = ", "cannot be read")])
+@pytest.mark.parametrize(
+    ("line", "words"), [("policy = true", "must be text or a number, not True"), ("policy = ", "cannot be read")]
+)
 def test_settings_that_make_no_sense(project: Path, line: str, words: str) -> None:
     (project / "pyproject.toml").write_text(f"[tool.helix_spark]\n{line}\n")
     with pytest.raises(ParameterError, match=words):
@@ -106,8 +108,9 @@ def test_a_negative_budget_is_refused(tmp_path: Path) -> None:
 def test_when_audits_are_made_is_one_of_three_words(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HELIX_AUDIT")
     file = project / "pyproject.toml"
-    file.write_text('[tool.helix_spark]\naudit = "idle"\naudit_seconds = 20\n')
-    assert (read_settings(project).audit, read_settings(project).audit_seconds) == ("idle", 20.0)
+    file.write_text('[tool.helix_spark]\naudit = "idle"\naudit_seconds = 20\ncut_off = 2.5\n')
+    settings = read_settings(project)
+    assert (settings.audit, settings.audit_seconds, settings.cut_off) == ("idle", 20.0, 2.5)
     assert read_settings(project, audit="off").audit == "off"
     with pytest.raises(ParameterError, match="'often' is not a value of audit"):
         _ = read_settings(project, audit="often").audit

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from helix_spark.cli import options
-from helix_spark.cli.config import DEFAULTS, settings_for
+from helix_spark.cli.config import settings_for
 from helix_spark.cli.options import BAD_ENVIRONMENT, print_result, read_settings, records, say, warn_of_misfits
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import format_size, seconds_text, without_password
@@ -143,8 +143,7 @@ def config(show_origin: bool, as_json: bool, **common: Any) -> None:
     [tool.helix_spark] in the project's pyproject.toml, and that over defaults: the catalog ./catalog, no budget, the
     policy joint. A password in an address is shown as ***.
     """
-    arguments = {name: value for name, value in common.items() if name in DEFAULTS}
-    settings = settings_for(Path.cwd(), arguments, os.environ).values()
+    settings = settings_for(Path.cwd(), common, os.environ).values()
     values = {setting.name: setting.value and without_password(setting.value) for setting in settings}
     lines = [
         f"{setting.name:8} {values[setting.name] or 'none'}" + f"  ({setting.origin})" * show_origin

@@ -208,9 +208,14 @@ def read_settings(
     start: Path, *, experiment: str | None = None, log_models: bool = False, conf: Sequence[str] = (),
     **arguments: str | None,
 ) -> CommandSettings:
-    """Return settings from options, environment and project at `start`. Raises ParameterError for an invalid one."""
+    """Return settings from options, environment and project at `start`. Raises ParameterError for an invalid one, and
+    for an MLflow option without --mlflow."""
     settings = settings_for(start, arguments, os.environ)
     values = {name: setting.value or "" for name, setting in settings.items()}
+    option = "--experiment" if experiment is not None else "--log-models" if log_models else None
+    if option is not None and not values["mlflow"]:
+        raise ParameterError(f"{option} needs MLflow, and no MLflow server is named",
+                             remedy=f"add --mlflow URI, or set HELIX_MLFLOW; or leave out {option}")
 
     def parsed(name: str, parse: Callable[[str], Parsed], remedy: str) -> Parsed:
         try:
@@ -257,12 +262,8 @@ def prepare_next_command() -> None:
 
 
 def tracker_of(settings: CommandSettings) -> Tracker | None:
-    """Return the chosen experiment tracker, if any. Raises ParameterError for an MLflow option without --mlflow."""
+    """Return the chosen experiment tracker, if any."""
     if not settings.mlflow:
-        option = "--experiment" if settings.experiment is not None else "--log-models" if settings.log_models else None
-        if option is not None:
-            raise ParameterError(f"{option} needs MLflow, and no MLflow server is named",
-                                 remedy=f"add --mlflow URI, or set HELIX_MLFLOW; or leave out {option}")
         return None
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
 

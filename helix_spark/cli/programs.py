@@ -162,13 +162,11 @@ def open_program(
 
 
 def check_settings(settings: CommandSettings, without_effect: Mapping[str, str]) -> None:
-    """Warn of options without effect. Raises ParameterError for an unknown policy, or MLflow's without --mlflow."""
+    """Warn of options without effect. Raises ParameterError for an unknown policy."""
     if settings.policy != DEFAULTS["policy"]:  # else the planner need not be imported before the program runs
         from helix_spark.planner.joint import policy_named
 
         policy_named(settings.policy)
-    if not settings.mlflow:
-        tracker_of(settings)
     for name, why in without_effect.items():
         if settings.explicit.get(name, "off") != "off":
             tell(f"--{name.replace('_', '-')} has no effect on a script: {why}")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.drawing.graph import DrawnGraph, DrawnNode
-from helix_spark.history.comparison import Comparison, DifferenceState, NodeDifference, differ, text_diff
+from helix_spark.history.comparison import Comparison, DifferenceState, NodeDifference, differ
 from helix_spark.history.metrics import Direction, Metrics, metric_text, number
 from helix_spark.history.table_preview import TableDifference
 from helix_spark.history.value_text import value_text
@@ -154,17 +154,12 @@ class ComparisonView:
         return tuple(pair for pair in both if self.shows_equal or pair.differs)
 
 
-def code_lines(before: str, after: str) -> tuple[Line, ...]:
-    """Return the lines of a unified diff, with gaps for hidden unchanged lines; empty if nothing differs.
+def diff_lines(unified: Sequence[str]) -> tuple[Line, ...]:
+    """Return the lines of a unified diff without its header, with gaps for hidden unchanged lines.
 
-    >>> code_lines("a\\nb\\n", "a\\nc\\n")
+    >>> diff_lines(["--- 1", "+++ 2", "@@ -1,2 +1,2 @@", " a", "-b", "+c"])
     (('same', 'a'), ('removed', 'b'), ('added', 'c'))
     """
-    return diff_lines(text_diff(before, after, "", ""))
-
-
-def diff_lines(unified: Sequence[str]) -> tuple[Line, ...]:
-    """Return the lines of a unified diff without its header."""
     lines: list[Line] = []
     for index, line in enumerate(unified[2:]):
         if line.startswith("@@"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.places.json_text import mapping, parsed
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.errors import HelixError, ParameterError, nearest
-from helix_spark.history.comparison import unrecorded
+from helix_spark.history.comparison import text_diff, unrecorded
 from helix_spark.history.model_card import ModelCard, card_of
 from helix_spark.history.source_rows import Point, known_nodes, lines_of_source, points_of, source_rows
 from helix_spark.history.states import proofs_of, shown_states
@@ -19,7 +19,7 @@ from helix_spark.history.value_text import PLACE
 from helix_spark.identity.difference import changes, own_changes, parts_from_json
 from helix_spark.identity.parts import Group
 from helix_spark.sizes import format_size, seconds_text
-from helix_spark.views.comparison_view import Line, code_lines
+from helix_spark.views.comparison_view import Line, diff_lines
 from helix_spark.views.node_row import NodeRow, recorded_rows
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def node_view(
     return NodeView(
         node, row, tuple(reader.name for reader in nodes if name in reader.inputs), before.number if before else None,
         tuple(map(str, differences(parts_from_json(old.parts), parts_from_json(node.parts)))) if old else None,
-        code, code_lines(code_before, code) if code_before else (), table, note,
+        code, diff_lines(text_diff(code_before, code, "", "")) if code_before else (), table, note,
         card_of(node.signature, records), points_of(members, mapping(iteration.plan).get("evaluated", {})),
         recorded_rows(iteration, members if members[1:] else (), {}),
     )

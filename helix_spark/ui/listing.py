@@ -91,7 +91,6 @@ class Listing:
             nodes.
     """
 
-    workflow: str
     rows: tuple[Row, ...]
     matches: int
     total: int
@@ -143,8 +142,8 @@ def listing_rows(iterations: Sequence[IterationRecord], artifacts: Iterable[Arti
 
 
 def listing(
-    workflow: str, rows: Sequence[Row], *, query: str = "", order: Order = "number", ascending: bool = False,
-    page: int = 1, paged: bool = True, metric: str = "", columns: Sequence[str] = (),
+    rows: Sequence[Row], *, query: str = "", order: Order = "number", ascending: bool = False, page: int = 1,
+    paged: bool = True, metric: str = "", columns: Sequence[str] = (),
 ) -> Listing:
     """Return one page of the rows that contain every word of the query; all of them unless `paged`.
 
@@ -174,7 +173,7 @@ def listing(
     shown = tuple(matches[(page - 1) * size : page * size])
     comparable = sorted([row.number for row in shown if not unrecorded(row.record)][:2])
     return Listing(
-        workflow, shown, len(matches), len(rows), page, pages, names, chosen_columns or default, chosen_columns, metric,
+        shown, len(matches), len(rows), page, pages, names, chosen_columns or default, chosen_columns, metric,
         trend_of(rows, metric) if metric else None, newest, max((row.number for row in rows), default=None),
         (comparable[0], comparable[1]) if len(comparable) == 2 else (None, None), query, order, ascending,
     )

@@ -125,8 +125,8 @@ class Pages:
             return Page("Iterations", "iterations", "", render("empty.html"))
         workflow = snapshot.find_workflow(workflow)
         view = listing(
-            workflow, snapshot.rows(workflow), query=query, order=order, ascending=ascending, page=page,
-            paged=self._links.live, metric=metric, columns=columns,
+            snapshot.rows(workflow), query=query, order=order, ascending=ascending, page=page, paged=self._links.live,
+            metric=metric, columns=columns,
         )
         return self._page(snapshot, f"{workflow}: iterations", "iterations", workflow, "iterations.html", view=view)
 

@@ -91,12 +91,12 @@ def test_the_log_and_a_difference_say_the_same(ran: list[str]) -> None:
 @pytest.mark.usefixtures("ran")
 def test_pages_mark_the_best_among_what_the_same_code_measured() -> None:
     records = Catalog.open("catalog", create=False)
-    found = listing("study", listing_rows(records.iterations("study"), ()))
+    found = listing(listing_rows(records.iterations("study"), ()))
     assert found.trend is not None
     assert (found.metric, found.trend.direction, found.trend.guessed, found.best) == ("scores.f1", "lower", False, 3)
     assert [found.is_incomparable(row, "scores.f1") for row in found.rows] == [False, True, True]
     assert found.columns[0] == "scores.f1"
-    chosen = listing("study", found.rows, columns=["scores.recall", "no such"], metric="scores.accuracy")
+    chosen = listing(found.rows, columns=["scores.recall", "no such"], metric="scores.accuracy")
     assert chosen.columns == chosen.state["column"] == ("scores.recall",)
     pages = Pages(records, Links())
     assert pages.render_page(pages.iterations(columns=["scores.f1"])).count("≠") == 2
@@ -181,7 +181,7 @@ def test_what_is_surely_no_metric_has_no_better_direction(tmp_path: Path, monkey
     assert CliRunner().invoke(helix, ["run", "study.py", "-q"]).exit_code == 0
     records = Catalog.open(tmp_path / "catalog", create=False)
     rows = listing_rows(records.iterations("study"), ())
-    found = {name: listing("study", rows, metric=name) for name in rows[0].metrics.values}
+    found = {name: listing(rows, metric=name) for name in rows[0].metrics.values}
     assert {name: one.trend.direction for name, one in found.items() if one.trend} == {
         "scores.accuracy": "higher", "scores.n": "", "scores.pairs": "", "scores.errors": "lower",
         "scores.share": "",

@@ -208,7 +208,7 @@ def test_without_nodes_on_record_parameters_alone_are_compared() -> None:
 def listed(*statuses: Status, query: str = "", order: Order = "number", page: int = 1, paged: bool = True) -> Listing:
     """Iterations of these statuses, numbered from 1."""
     records = [iteration(number, status) for number, status in enumerate(statuses, 1)]
-    return listing("w", listing_rows(records[::-1], []), query=query, order=order, page=page, paged=paged)
+    return listing(listing_rows(records[::-1], []), query=query, order=order, page=page, paged=paged)
 
 
 def test_the_first_choice_to_compare_is_of_the_page_and_has_nodes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,10 +121,6 @@ class Listing:
             "column": self.chosen_columns,
         }
 
-    def is_incomparable(self, row: Row, name: str) -> bool:
-        """Return whether a row's value of a metric cannot be compared with the newest value."""
-        return bool(row.metrics.incomparable(name, self.newest))
-
 
 def listing_rows(iterations: Sequence[IterationRecord], artifacts: Iterable[ArtifactRecord]) -> tuple[Row, ...]:
     """Return the rows of iterations, newest first."""
@@ -145,7 +141,7 @@ def listing(
     rows: Sequence[Row], *, query: str = "", order: Order = "number", ascending: bool = False, page: int = 1,
     paged: bool = True, metric: str = "", columns: Sequence[str] = (),
 ) -> Listing:
-    """Return one page of the rows that contain every word of the query; all of them unless `paged`.
+    """Return one page of those rows (newest first) that contain every word of the query; all of them unless `paged`.
 
     If no iteration has the `metric`, the primary metric of the newest one decides which is the best.
     """
@@ -155,8 +151,6 @@ def listing(
     chosen_columns = tuple(name for name in columns if name in names)
     default = tuple(dict.fromkeys((metric, *names) if metric else names))[:COLUMNS]
     words = query.lower().split()
-    matches = [row for row in rows if all(word in _searched_text(row) for word in words)]
-    matches.sort(key=lambda row: row.number, reverse=True)
 
     def sort_key(row: Row) -> tuple[bool, float]:
         keys: dict[Order, float | None] = {
@@ -166,7 +160,7 @@ def listing(
         key = keys[order]
         return key is None, (key or 0.0) * (1 if ascending else -1)
 
-    matches.sort(key=sort_key)
+    matches = sorted((row for row in rows if all(word in _searched_text(row) for word in words)), key=sort_key)
     size = PAGE if paged else max(1, len(matches))
     pages = max(1, -(-len(matches) // size))
     page = min(max(1, page), pages)

@@ -94,7 +94,7 @@ def test_pages_mark_the_best_among_what_the_same_code_measured() -> None:
     found = listing(listing_rows(records.iterations("study"), ()))
     assert found.trend is not None
     assert (found.metric, found.trend.direction, found.trend.guessed, found.best) == ("scores.f1", "lower", False, 3)
-    assert [found.is_incomparable(row, "scores.f1") for row in found.rows] == [False, True, True]
+    assert [bool(row.metrics.incomparable("scores.f1", found.newest)) for row in found.rows] == [False, True, True]
     assert found.columns[0] == "scores.f1"
     chosen = listing(found.rows, columns=["scores.recall", "no such"], metric="scores.accuracy")
     assert chosen.columns == chosen.state["column"] == ("scores.recall",)

@@ -30,20 +30,15 @@ _WITHOUT_CHANGES: Mapping[DifferenceState, str] = {"drawn": "nondeterministic", 
 
 @dataclass(frozen=True)
 class NodeDifference:
-    """A node in two iterations: its records, None where missing, and the changed fields of its signature but inputs."""
+    """A node in two iterations: its records, None where missing, and the changed fields of its signature but inputs.
+    A node is `rewritten` if it was declared differently but has the same result."""
 
     name: str
     state: DifferenceState
     changes: tuple[Change, ...]
     before: NodeRecord | None
     after: NodeRecord | None
-
-    @property
-    def rewritten(self) -> bool:
-        """True if the node was declared differently but has the same result."""
-        if self.state != "same" or self.before is None or self.after is None:
-            return False
-        return self.before.declared != self.after.declared
+    rewritten: bool = False
 
     @property
     def differs(self) -> bool:
@@ -204,7 +199,7 @@ def _difference(name: str, before: NodeRecord | None, after: NodeRecord | None) 
     # a nondeterministic node was computed again.
     state: DifferenceState = "same" if same_result else "drawn" if same_declaration and same_inputs else \
         "changed" if changes or not same_inputs else "affected"
-    return NodeDifference(name, state, changes, before, after)
+    return NodeDifference(name, state, changes, before, after, rewritten=same_result)
 
 
 def unrecorded(*iterations: IterationRecord) -> str:

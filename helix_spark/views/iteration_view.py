@@ -155,7 +155,6 @@ def view_of_plan(plan: Plan) -> IterationView:
     )
 
 
-
 def recorded_view(record: IterationRecord, records: CatalogReader) -> IterationView:
     """Return the view of a recorded iteration, with the results that are stored now."""
     nodes = source_rows(records.nodes(record))

@@ -68,8 +68,6 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     # Spark's start and the first work of its session come before the end of the first node.
     start = 0.0 if progress.has_ended else progress.session_seconds
     has_estimate = all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or start)
-    if progress.answered is not None:
-        return ProgressView("answered", total, 0.0, 0.0, has_estimate)
     elapsed = sum(now - node.started for node in running if node.started is not None)
     if start:
         elapsed = max(elapsed, now)

@@ -103,10 +103,8 @@ def _tags(finished: Finished) -> dict[str, str]:
     record = finished.record
     tags = {
         RUN_TAG: record.run, "helix.workflow": record.workflow, "helix.iteration": str(record.number),
-        "mlflow.source.type": "LOCAL", "mlflow.source.name": record.workflow,
+        "mlflow.source.type": "LOCAL", "mlflow.source.name": record.file or record.workflow,
     }
-    if record.file:
-        tags["mlflow.source.name"] = record.file
     if record.commit:
         tags |= {"mlflow.source.git.commit": record.commit, "helix.git.dirty": str(record.dirty).lower()}
     if note := "\n\n".join(filter(None, (record.message, edit_of(record)))):

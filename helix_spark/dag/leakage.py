@@ -44,13 +44,13 @@ def doubts_of(output: str, dag: Dag) -> Iterator[Doubt]:
     for name in predictions_below(dag, output):
         if (doubt := _training_rows_doubt(dag[name], dag)) is not None:
             yield doubt
-        for fit in sorted(ancestor for ancestor in dag.ancestors(name) if leaks[ancestor]):
+        for fit in sorted(ancestor for ancestor in dag.ancestors[name] if leaks[ancestor]):
             yield Doubt("features learned from test rows", leaks[fit][0])
 
 
 def predictions_below(dag: Dag, output: str) -> list[str]:
     """Return the names of the predictions from which an output is computed."""
-    return sorted(name for name in dag.ancestors(output) if isinstance(dag[name].operator, Predict))
+    return sorted(name for name in dag.ancestors[output] if isinstance(dag[name].operator, Predict))
 
 
 def _training_rows_doubt(node: Node, dag: Dag) -> Doubt | None:

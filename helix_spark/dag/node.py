@@ -47,7 +47,8 @@ class Dag:
         return {source: tuple(names) for source, names in readers.items()}
 
     @cached_property
-    def _ancestors(self) -> Mapping[str, frozenset[str]]:
+    def ancestors(self) -> Mapping[str, frozenset[str]]:
+        """The names of everything upstream of each node, without itself."""
         return ancestors_of(self.nodes)
 
     def __getitem__(self, name: str) -> Node:
@@ -61,12 +62,8 @@ class Dag:
     def descendants(self, names: Iterable[str]) -> frozenset[str]:
         """Return the names of everything downstream of these nodes, without themselves."""
         starts = set(names)
-        below = (node.name for node in self.nodes if not starts.isdisjoint(self._ancestors[node.name]))
+        below = (node.name for node in self.nodes if not starts.isdisjoint(self.ancestors[node.name]))
         return frozenset(below) - starts
-
-    def ancestors(self, name: str) -> frozenset[str]:
-        """Return the names of everything upstream of a node, without itself."""
-        return self._ancestors[name]
 
     def upstream_within(self, names: Iterable[str], within: Collection[str]) -> frozenset[str]:
         """Return the nodes of `within` that are reached upstream from these nodes through `within` alone."""

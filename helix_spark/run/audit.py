@@ -194,7 +194,7 @@ def _affordable(names: Sequence[str], run: Run, seconds: float | None, *, from_s
         return sum(costs[name] for name in names)
 
     def needed(name: str) -> frozenset[str]:
-        return run.dag.ancestors(name) | {name} if from_scratch else frozenset({name})
+        return run.dag.ancestors[name] | {name} if from_scratch else frozenset({name})
 
     def expected(names: frozenset[str]) -> float:
         return total(names) if from_scratch else plan_alone(run, names, again=names).plan.predicted_seconds
@@ -224,7 +224,7 @@ def _compare(
         return Audited(name, signature, "not compared", str(error))
     if change is None:
         return Audited(name, signature, "verified", exact=exact)
-    model = _inexact_model(run.dag.ancestors(name), outcome, above)
+    model = _inexact_model(run.dag.ancestors[name], outcome, above)
     if model is None:
         return Audited(name, signature, "different", change)
     why = f"it depends on `{model}`, which was not compared, or not equal to the last bit; {change}"

@@ -72,7 +72,7 @@ def _check_is_same(run: Run, record: IterationRecord, nodes: Sequence[NodeRecord
             exists="; ".join(differences[:_LISTED]),
             remedy=f"restore that as it was{commit}, or run the workflow for a result of today",
         )
-    names = () if signed is None else (*run.dag.ancestors(run.dag[node.name].name), node.name)
+    names = () if signed is None else (*run.dag.ancestors[run.dag[node.name].name], node.name)
     described = [run.situation[name].described for name in names]
     reasons = (why for description in described for why in (*description.random, *description.choices))
     raise _nondeterministic(record, node, next(reasons, ""))

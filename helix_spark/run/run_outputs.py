@@ -178,7 +178,7 @@ def _previewed(rows: pa.Table, total: int | None, planned: PlannedNode, run: Run
     preview = replace(previewed(rows, total), across=result.across if isinstance(result, TableResult) else "")
     if not preview.class_columns:
         return preview
-    above = run.dag.ancestors(planned.name)
+    above = run.dag.ancestors[planned.name]
     candidates = {classes for node in run.plan.nodes if node.name in above and (classes := _classes(node, run))}
     return replace(preview, classes=candidates.pop() if len(candidates) == 1 else ())
 
@@ -220,7 +220,7 @@ def describe_tests(dag: Dag, described: Mapping[str, Description]) -> dict[str, 
         if not predictions:
             continue
         examples = [examples_of(cast("Predict", dag[node].operator), dag[node].inputs) for node in predictions]
-        above = {*examples}.union(*map(dag.ancestors, examples))
+        above = {*examples}.union(*(dag.ancestors[name] for name in examples))
         data = [version.digest for node in sorted(above) if (version := described[node].version) is not None]
         split = [
             f"{part.label} {part.digest}" for node in (*predictions, *examples) for part in described[node].parts

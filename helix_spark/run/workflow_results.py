@@ -199,7 +199,7 @@ class DataRead:
         self._changes: dict[str, str] = {}
         self._checked_contents: set[Readable] = set()
         frames = [node.name for node in self._dag.nodes if self._is_computed_again(node)]
-        self._again = frozenset(frames).union(*map(self._dag.ancestors, frames))
+        self._again = frozenset(frames).union(*(self._dag.ancestors[name] for name in frames))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -208,7 +208,7 @@ class DataRead:
 
     def readers_above(self, name: str) -> Iterator[str]:
         """Yield the nodes whose data is read again if a table is computed again, as for writing it."""
-        above = self._dag.ancestors(name) | {name}
+        above = self._dag.ancestors[name] | {name}
         return (reader for reader in self.names if reader in above)
 
     def change(self, name: str) -> str | None:

@@ -185,7 +185,7 @@ class NodeWork:
         if name not in self.compared or name in self.looked_up:
             return
         self.outcome.take_reports(self.watcher.reports, self.dag, self.plan)
-        computed = [node for node in (name, *self.dag.ancestors(name)) if self.plan[node].state is State.COMPUTE]
+        computed = [node for node in (name, *self.dag.ancestors[name]) if self.plan[node].state is State.COMPUTE]
         if any(node in self.outcome.differs or self.outcome.called.get(node) for node in computed):
             return
         if (content := content_here(self.outcome.results[name])) is None:
@@ -203,7 +203,7 @@ class NodeWork:
     def _has_equal_ancestor(self, names: Collection[str]) -> bool:
         """Return whether an ancestor of these nodes equals an earlier result: then they are planned again first."""
         equal = self.outcome.equal.keys()
-        return bool(equal) and any(not equal.isdisjoint(self.dag.ancestors(name)) for name in names)
+        return bool(equal) and any(not equal.isdisjoint(self.dag.ancestors[name]) for name in names)
 
     def release_empty_pins(self) -> None:
         """Release pins that are not filled: the next run would expect to read their rows, and compute them."""

@@ -242,7 +242,7 @@ def unsettled_nodes(plan: Plan, outcome: Outcome) -> frozenset[str]:
 def _unseen_call(calls: Iterable[str], node: str, dag: Dag, described: Mapping[str, Description]) -> str | None:
     """Return the problem of calls of functions of the session, in words; None if signatures cover them."""
     # Signatures cover the functions that nodes reach, and those that they register themselves.
-    descriptions = [described[name] for name in (node, *dag.ancestors(node))]
+    descriptions = [described[name] for name in (node, *dag.ancestors[node])]
     words = {word for item in descriptions for word in (*item.registers, *(part.label for part in item.parts))}
     covered = {word.rpartition(".")[2].lower() for word in words}  # as in SQL
     unseen = next((name for name in sorted(calls) if name not in covered), None)

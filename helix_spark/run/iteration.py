@@ -105,11 +105,7 @@ class NamedResults(ABC):
             return value.copy()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from helix_spark.drawing.notebook import bundle
-        from helix_spark.views.notebook_views import iteration_html, iteration_text
-
-        view = self._view()
-        return bundle(iteration_text(view), iteration_html(view))
+        return self._view()._repr_mimebundle_()
 
     @abstractmethod
     def _view(self) -> IterationView: ...

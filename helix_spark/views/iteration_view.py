@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.drawing.graph import PROOFS, DrawnGraph
+from helix_spark.drawing.notebook import Displayed
 from helix_spark.history.comparison import differ, unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metric_text, metrics_of, number
@@ -53,7 +54,7 @@ class OutputLine:
 
 
 @dataclass(frozen=True)
-class IterationView:
+class IterationView(Displayed):
     """One iteration: planned, just run, or recorded.
 
     Attributes:

@@ -36,6 +36,7 @@ def plan_html(plan: Plan) -> str:
     return cell("cell_plan.html", view=view_of_plan(plan))
 
 
+@text_of.register
 def iteration_text(view: IterationView) -> str:
     """Return the outputs and the ending."""
     width = max((len(output.name) for output in view.outputs), default=0)
@@ -44,6 +45,7 @@ def iteration_text(view: IterationView) -> str:
     ]))
 
 
+@html_of.register
 def iteration_html(view: IterationView) -> str:
     """Return the outputs, the ending, the graph and a table of the nodes."""
     tables = {name: table.shown(_ROWS, _COLUMNS) for name, table in view.tables.items()}

@@ -42,9 +42,4 @@ class Displayed:
         return text_of(self)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return bundle(text_of(self), html_of(self))
-
-
-def bundle(plain: str, html: str) -> dict[str, str]:
-    """Return both forms for `_repr_mimebundle_`."""
-    return {"text/plain": plain, "text/html": html}
+        return {"text/plain": text_of(self), "text/html": html_of(self)}

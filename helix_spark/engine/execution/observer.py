@@ -12,7 +12,7 @@ from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.history import Progress
-from helix_spark.drawing.notebook import bundle, cell
+from helix_spark.drawing.notebook import cell
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
@@ -251,7 +251,7 @@ class NotebookBar(UnderwayBar):
 
 def _as_shown(view: ProgressView) -> dict[str, str]:
     text = f"{view.activity}, {view.left_text}"
-    return bundle(text, cell("cell_bar.html", share=view.share, words=text))
+    return {"text/plain": text, "text/html": cell("cell_bar.html", share=view.share, words=text)}
 
 
 def in_kernel() -> bool:

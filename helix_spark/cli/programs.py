@@ -284,6 +284,7 @@ def _replace_process(command: Sequence[str], settings: Mapping[str, str], output
         print("null", file=output, flush=True)
     sys.stdout.flush()
     sys.stderr.flush()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # as the workers of Helix's own server have
     os.environ |= {OFF: "off", "PYSPARK_SUBMIT_ARGS": submit_arguments(settings, os.environ)}
     os.execv(sys.executable, [sys.executable, *command])
 

@@ -18,7 +18,7 @@ import os, sys
 import library
 from pyspark.sql import SparkSession
 
-if os.environ.get("HELIX") == "off":
+if os.environ.get("HELIX") == "off" and os.environ["PYSPARK_PYTHON"] == sys.executable:
     print("classic", sys.argv[1:])
     sys.exit(3)
 spark = SparkSession.builder.getOrCreate()

@@ -16,10 +16,11 @@ from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.model_saves import gather, parts_gathered, save_questions
 from helix_spark.answers.plan_data import WrittenPlace, on_this_machine, written_place
 from helix_spark.answers.questions import AnsweredQuestion, Question, QuestionKind, Signer, form_of
-from helix_spark.answers.sent_requests import as_new, message_in
+from helix_spark.answers.sent_requests import as_new, message_in, rpc_error, server_message
 from helix_spark.answers.served_models import Record
 from helix_spark.answers.served_session import ServedSession, Server
 from helix_spark.answers.session_commands import SessionCommands
+from helix_spark.errors import HelixError
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm, answer_of_text, of_session, text_of_answer
@@ -114,7 +115,11 @@ class Answerer:
         self._prepared.update((read.source, moment) for read in self.signer.data.changed_by(place))
         if self.served.newest_request is None:  # all analyses so far were recorded
             self.served.newest_request = self.analyses.client._analyze_plan_request_with_metadata()
-        self.commands.prepare_write(place, by_spark=False)
+        try:
+            self.commands.prepare_write(place, by_spark=False)
+        except (HelixError, rpc_error()) as error:  # none that the author's call expects
+            what = error.what if isinstance(error, HelixError) else server_message(error)
+            self.served.tell(f"{place} is written although Spark could not read what tables have of it: {what}")
 
     # Methods that the client calls ---------------------------------------------------------------------------------
 

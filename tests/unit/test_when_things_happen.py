@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
+import grpc
 import pytest
 
 from helix_spark.plans.plan_messages import messages, type_of
@@ -152,6 +153,26 @@ def test_persisted_tables_hold_rows_of_files_that_the_program_overwrites_later(
         (runs.folder / "others.csv").write_text("a,b\n1,2\n")
         server = runs.run(program)
     assert [kind(one) for one in server.asked] == ["schema", "persist", *sent]
+
+
+def test_a_program_writes_also_where_spark_cannot_read_the_files_before(runs: Runs) -> None:
+    class Error(grpc.RpcError):
+        def details(self) -> str:
+            return "no such format"
+
+    class Refusing(FakeServer):
+        def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - the service calls it so
+            raise Error
+
+    def program(spark: Any) -> Any:
+        table = rows(spark)  # it can still be used
+        (runs.folder / "rows.csv").write_text("a,b\n3,4\n")
+        return table
+
+    runs.run(rows)
+    runs.run(program, server=Refusing())
+    assert (runs.folder / "rows.csv").read_text() == "a,b\n3,4\n"
+    assert runs.said[-1].endswith("could not read what tables have of it: no such format")
 
 
 def test_only_answers_of_its_files_are_asked_again_behind_a_persisted_table(runs: Runs) -> None:
